@@ -251,6 +251,20 @@ impl Conversion {
     pub fn converted(self) -> Self {
         Self { balance: self.balance.saturating_sub(WORTH), ..self }
     }
+
+    /// Without one send that was asked for at that time and never left: nobody could enter its code. A prefix that was
+    /// stopped with it among the others is open again.
+    #[must_use]
+    pub fn taken_back(self, asked_at: Timestamp, now: Timestamp) -> Self {
+        let is_counted = self.stopped_until.is_none_or(|until| {
+            // Of what goes to known numbers of a stopped prefix nothing is counted, and after its time all begins anew.
+            now < until && until.duration_since(asked_at) >= STOPPED_FOR
+        });
+        if !is_counted {
+            return self;
+        }
+        Self { balance: self.balance.saturating_sub(1), stopped_until: None }
+    }
 }
 
 #[cfg(test)]

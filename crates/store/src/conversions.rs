@@ -193,6 +193,20 @@ impl Locked {
         Ok(())
     }
 
+    /// Counts no more what was counted of a send that never left. Says where its prefix is open again by that.
+    pub(crate) fn taken_back(
+        &mut self,
+        to: &Destination,
+        asked_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Opened>> {
+        let before = self.prefix(to)?.conversion;
+        let after = before.taken_back(asked_at, now);
+        self.keep(to, after, self.record(to)?.taken_back(asked_at, now), now);
+        let is_open = before.stopped_until.is_some() && after.stopped_until.is_none();
+        Ok(is_open.then(|| Opened { key: to.key.clone() }))
+    }
+
     fn prefix(&self, to: &Destination) -> Result<Prefix> {
         let (application, prefix) = &to.key;
         let there = self.rows.get(&to.key).copied();
@@ -252,6 +266,20 @@ impl Stop {
         let StoppedPrefix { application, prefix, until } = &self.prefix;
         let detail = json!({ "prefix": prefix, "until": until.to_string(), "unconverted": self.unconverted });
         NewAudit::new("prefix.stop", format!("application {application}")).with(detail)
+    }
+}
+
+/// A prefix that is open again, since of the codes that stopped it not all had left.
+pub(crate) struct Opened {
+    key: Key,
+}
+
+impl Opened {
+    /// What the audit log says of it.
+    pub(crate) fn audit(&self) -> NewAudit {
+        let (application, prefix) = &self.key;
+        let detail = json!({ "prefix": prefix, "reason": "not all codes that stopped it had left" });
+        NewAudit::new("prefix.resume", format!("application {application}")).with(detail)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Codes on their way: each is sent once, soon, or not at all.
 
 use ringfence_control::second_factor::ApplicationSettings;
-use ringfence_model::Sid;
+use ringfence_model::{Country, Sid};
+use ringfence_second_factor::pumping::{Cap, Limits, STOPPED_AFTER};
 use ringfence_store::SendOutcome;
 
 use crate::kit::{Bank, Options, TO};
@@ -240,4 +241,33 @@ async fn told_to_the_phone(bank: &Bank) -> serde_json::Value {
     let answer = ringfence_testkit::exchange(bank.world.sandbox.address(), head).await.expect("an answer");
     let body: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
     body["verifications"][0].clone()
+}
+
+/// Twilio is away for a minute, so that neither texts are sent nor lists read.
+#[tokio::test]
+async fn an_outage_of_twilios_stops_no_prefix() {
+    let bank = Bank::with(Options { limits: roomy(), ..Options::default() }).await;
+    bank.world.fault(r#"{"api": [{"method": "POST", "path": "/Messages", "status": 503}, {"method": "GET", "path": "/Messages", "status": 503}]}"#).await;
+    let to = |index: u32| format!("+1415567{index:04}");
+    for index in 0..STOPPED_AFTER {
+        assert_eq!(bank.start(&[("To", &to(index))]).await.status, 201);
+    }
+    assert_eq!(bank.start(&[("To", &to(999))]).await.error().1, 60_410, "so far nobody knows better");
+    for _ in 0..14 {
+        bank.work().await;
+        bank.advance(5).await;
+    }
+    bank.world.control("DELETE", "faults", "").await;
+    assert_eq!(bank.messages().await.len(), 0);
+    assert_eq!(bank.start(&[("To", &to(999))]).await.status, 201);
+    assert_eq!(bank.work().await, (1, 0));
+    assert_eq!(bank.messages().await.len(), 1);
+    assert_eq!(bank.store.stopped_prefixes(bank.now()).await.expect("prefixes"), []);
+}
+
+/// Limits that are far away, but for a prefix whose codes nobody enters.
+fn roomy() -> Limits {
+    let far = vec![Cap { most: 10_000, seconds: 3_600 }];
+    let countries = [Country::parse("US").expect("a country")].into();
+    Limits { prefix: far.clone(), country: far.clone(), total: far, ..Limits::shipped(countries) }
 }

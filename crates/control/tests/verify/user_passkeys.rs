@@ -106,6 +106,9 @@ async fn a_passkey_is_made_and_passes_sign_ins_where_a_phone_does_not_do() {
     let other = owls.ask("DELETE", &format!("/v1/users/bob/passkeys/{id}"), &Value::Null).await;
     assert_eq!(code(&other), (404, "no-passkey"), "it is alice's");
     assert_eq!(owls.good("DELETE", &path, &Value::Null).await["factors"], json!([]));
+    // So does the browser of whoever stole it.
+    let stolen = owls.sign_in(&json!({ "device_token": token_of(&trusted) })).await;
+    assert_eq!((&stolen["needed"], &stolen["device"]), (&json!("enrolment"), &json!("not-trusted")));
     assert_eq!(code(&owls.ask("DELETE", &path, &Value::Null).await), (404, "no-passkey"));
     assert_eq!(owls.sign_in(&json!({})).await["needed"], "enrolment");
 }
@@ -133,20 +136,30 @@ async fn what_is_not_the_answer_to_this_question_passes_nothing_and_is_told_why(
     assert!(refused(&|_| phone.shows("AAAA", 2)).await.contains("ask again"));
     let stranger = Authenticator::new(b"cred", HOST);
     assert!(refused(&|it| stranger.shows(it, 2)).await.contains("signature"), "it has not the key");
-    // Five in a row are enough for a while.
+}
+
+#[tokio::test]
+async fn wrong_answers_lock_no_owner_out_however_many_there_are() {
+    let owls = owls().await;
+    let phone = Authenticator::new(b"cred", HOST);
+    assert_eq!(owls.make(&phone, "alice").await.status, 200);
+    // A thief who has the password has no signature, and may say what he likes.
+    let (thief, unknown) = (Authenticator::new(b"cred", HOST), Authenticator::new(b"none", HOST));
     let sign_in = owls.sign_in(&json!({})).await;
-    for _ in 0..2 {
+    for round in 0..120 {
         let asked = owls.wanted(&sign_in).await;
-        let answer = owls.show(&sign_in, &shown(&stranger.shows(challenge(&asked), 2)), false).await;
-        assert!(answer.status == 403 || answer.status == 429, "{}", answer.body);
+        let answer = if round % 2 == 0 { &thief } else { &unknown }.shows(challenge(&asked), 2);
+        let said = owls.show(&sign_in, &shown(&answer), true).await;
+        assert_eq!(code(&said), (403, "wrong-passkey"), "{round}: {}", said.body);
     }
-    let asked = owls.wanted(&sign_in).await;
-    let paused = owls.show(&sign_in, &shown(&phone.shows(challenge(&asked), 2)), false).await;
-    assert_eq!(code(&paused), (429, "too-many-failures"));
-    owls.bank.advance(61 * 60).await;
-    let sign_in = owls.sign_in(&json!({})).await;
-    let asked = owls.wanted(&sign_in).await;
-    assert_eq!(owls.show(&sign_in, &shown(&phone.shows(challenge(&asked), 2)), false).await.status, 200);
+    let user = owls.good("GET", "/v1/users/alice", &Value::Null).await;
+    assert_eq!(user["factors"][0]["disabled"], false);
+    let rows = owls.bank.store.audit_rows(None, None, 500).await.expect("the log");
+    assert_eq!(rows.iter().filter(|row| row.action == "user.refuse").count(), 120);
+    let owners = owls.sign_in(&json!({})).await;
+    assert_eq!(owners["needed"], "factor");
+    let asked = owls.wanted(&owners).await;
+    assert_eq!(owls.show(&owners, &shown(&phone.shows(challenge(&asked), 2)), false).await.status, 200);
 }
 
 #[tokio::test]

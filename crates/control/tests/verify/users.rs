@@ -57,9 +57,13 @@ impl Owls {
 
     /// A code that was sent for a sign-in, as the phone shows it.
     pub(crate) async fn sent(&self, sign_in: &Value) -> String {
+        self.sent_to(sign_in, "…23").await
+    }
+
+    pub(crate) async fn sent_to(&self, sign_in: &Value, hint: &str) -> String {
         let answer = self.send(sign_in).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        assert_eq!((&answer.body["to"], &answer.body["digits"]), (&json!("…23"), &json!(6)));
+        assert_eq!((&answer.body["to"], &answer.body["digits"]), (&json!(hint), &json!(6)));
         self.bank.work().await;
         self.bank.code().await
     }
@@ -179,7 +183,11 @@ async fn an_authenticator_application_counts_once_it_is_confirmed_and_each_code_
     assert_eq!(owls.check(&sign_in, "totp", &next, false).await.body["assurance"]["level"], 2);
     let other = owls.sign_in(&json!({})).await;
     assert_eq!(code(&owls.check(&other, "totp", &next, false).await), (403, "wrong-code"), "each code once");
+    owls.bank.advance(30).await;
+    let next = seed.code_at(owls.bank.now());
+    assert_eq!(owls.check(&other, "totp", &next, false).await.status, 200);
     // A phone's clock may be a step off, and not two.
+    let other = owls.sign_in(&json!({})).await;
     owls.bank.advance(90).await;
     let at = |seconds: i64| Timestamp::from_second(owls.bank.now().as_second() + seconds).expect("a time");
     let two_late = seed.code_at(at(-60));
@@ -310,6 +318,39 @@ async fn trusted_browsers_are_listed_and_revoked_one_by_one_and_all_at_once() {
     assert_eq!((is(&tokens[2]).await, is(&tokens[1]).await), (json!("not-trusted"), json!("trusted")));
     assert_eq!(owls.good("DELETE", "/v1/users/alice/devices", &Value::Null).await, json!({ "ended": 2 }));
     assert_eq!(is(&tokens[0]).await, json!("not-trusted"));
+}
+
+#[tokio::test]
+async fn who_ends_all_trust_ends_the_sign_ins_that_wait_for_the_old_phone() {
+    let owls = Owls::open().await;
+    let trusted = owls.trusted().await;
+    let half_way = owls.sign_in(&json!({ "phone": TO })).await;
+    owls.bank.advance(60).await;
+    let code_there = owls.sent(&half_way).await;
+    let of_bob = json!({ "user": "bob", "phone": "+14155550124" });
+    let of_bob = owls.good("POST", "/v1/sign-ins", &of_bob).await;
+    // One browser alone ends no sign-in.
+    let one = format!("/v1/users/alice/devices/{}", trusted.get(..19).expect("an id"));
+    assert_eq!(owls.good("DELETE", &one, &Value::Null).await, json!({ "ended": 1 }));
+    assert_eq!(code(&owls.check(&half_way, "phone", &wrong(&code_there), true).await), (403, "wrong-code"));
+    // The number has changed: no browser is trusted, and yet somebody is half-way in.
+    assert_eq!(owls.good("DELETE", "/v1/users/alice/devices", &Value::Null).await, json!({ "ended": 0 }));
+    let late = owls.check(&half_way, "phone", &code_there, true).await;
+    assert_eq!(code(&late), (409, "sign-in-over"), "{}", late.body);
+    assert_eq!(code(&owls.send(&half_way).await), (409, "sign-in-over"));
+    let user = owls.good("GET", "/v1/users/alice", &Value::Null).await;
+    let subject = format!("user {}", user["reference"].as_str().expect("a reference"));
+    let rows = owls.bank.store.audit_rows(Some(&subject), None, 9).await.expect("rows");
+    let ended = rows.iter().find(|row| row.action == "user.device_end").expect("a row");
+    assert_eq!(ended.detail["sign_ins"], 1);
+    // Others, and whoever begins after it, sign in.
+    let path = format!("/v1/sign-ins/{}/code", of_bob["id"].as_str().expect("an id"));
+    assert_eq!(owls.ask("POST", &path, &json!({ "user": "bob" })).await.status, 200);
+    owls.bank.work().await;
+    owls.bank.advance(1).await;
+    let anew = owls.sign_in(&json!({ "phone": "+14155550125" })).await;
+    let code_new = owls.sent_to(&anew, "…25").await;
+    assert_eq!(owls.check(&anew, "phone", &code_new, true).await.status, 200);
 }
 
 #[tokio::test]

@@ -166,6 +166,23 @@ impl Record {
         Self { newcomers: Newcomers { sent: newcomers.sent.saturating_add(1), ..newcomers }, ..self }
     }
 
+    /// Without one code that was asked for at that time and never left.
+    #[must_use]
+    pub fn taken_back(self, asked_at: Timestamp, now: Timestamp) -> Self {
+        match self.known {
+            // What was counted of the number before it entered one is forgotten.
+            Some(known) if known.entered_at > asked_at => self,
+            Some(known) if known.is_known(asked_at) => {
+                let unentered = known.unentered.saturating_sub(1);
+                Self { known: Some(Known { unentered, ..known }), ..self }
+            }
+            _ => {
+                let newcomers = self.newcomers.at(now);
+                Self { newcomers: Newcomers { sent: newcomers.sent.saturating_sub(1), ..newcomers }, ..self }
+            }
+        }
+    }
+
     /// With a code that was entered.
     #[must_use]
     pub fn entered(self, now: Timestamp) -> Self {

@@ -112,6 +112,22 @@ fn a_prefix_where_one_code_in_four_is_entered_is_never_stopped() {
     }
 }
 
+#[test]
+fn sends_that_never_left_count_for_nothing_and_open_what_they_stopped() {
+    let stopped =
+        |sends: i64| (0..sends).try_fold(Conversion::default(), |conversion, send| conversion.sent(at(send)));
+    let last = i64::from(STOPPED_AFTER) - 1;
+    let conversion = stopped(last + 1).expect("they are sent");
+    let until = conversion.stopped_until.expect("it is stopped");
+    let after = conversion.taken_back(at(3), at(60));
+    assert_eq!(after, Conversion { balance: STOPPED_AFTER - 1, stopped_until: None }, "one of the fifty");
+    assert_eq!(after.sent(at(61)).expect("one more").stopped_until, Some(at(61) + STOPPED_FOR));
+    assert_eq!(conversion.taken_back(at(last), at(60)), after, "the fiftieth");
+    assert_eq!(conversion.taken_back(at(last + 1), at(99)), conversion, "it went to a known number");
+    assert_eq!(conversion.taken_back(at(3), until), conversion, "it begins anew by itself");
+    assert_eq!(Conversion::default().taken_back(at(0), at(1)), Conversion::default());
+}
+
 proptest! {
     /// Within one window of the clock a budget never lets more through than its cap, whatever the times are.
     #[test]

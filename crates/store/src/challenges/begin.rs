@@ -367,10 +367,7 @@ impl<'a> Batch<'a> {
         let country = pumping::allowed_country(wanted.limits, challenge.number).ok_or(NotSent::Country)?;
         let application = &challenge.expected.application;
         let scope = if application == CONSOLE { Scope::Console } else { Scope::Application(application) };
-        let watched = (scope != Scope::Console).then(|| Destination {
-            key: (application.clone(), pumping::prefix(challenge.number)),
-            number_tag: challenge.number_tag.clone(),
-        });
+        let watched = challenge.watched();
         let (asker, tags) = (wanted.asker, &self.keys.tags);
         let mut budgets = pumping::budgets(wanted.limits, scope, challenge.number, country, asker, tags, now);
         budgets.extend(wanted.own.iter().cloned());

@@ -12,11 +12,10 @@ use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::challenge::{Refused, State};
 use ringfence_second_factor::failures::{Barred, Rule};
 use ringfence_second_factor::policy::Kind;
-use ringfence_second_factor::pumping;
 use serde_json::json;
 
 use super::locked::Locked;
-use super::{CONSOLE, Challenge, Counter, Expected, Which, sends};
+use super::{Challenge, Counter, Expected, Which, sends};
 use crate::audit::{self, NewAudit};
 use crate::conversions::Destination;
 use crate::error::Error;
@@ -265,14 +264,7 @@ impl<'a> Batch<'a> {
     fn approve(&mut self, by: &'a Actor, challenge: &Challenge, why: &str, now: Timestamp) {
         self.challenges.put(challenge.clone(), now);
         self.approved.insert(challenge.sid, now);
-        let application = &challenge.expected.application;
-        if application != CONSOLE {
-            let to = Destination {
-                key: (application.clone(), pumping::prefix(challenge.number)),
-                number_tag: challenge.number_tag.clone(),
-            };
-            self.entered.push((to, now));
-        }
+        self.entered.extend(challenge.watched().map(|to| (to, now)));
         self.note(by, "challenge.approve", challenge, why, now);
     }
 

@@ -18,6 +18,7 @@ use ringfence_model::{PhoneNumber, Secret, Sid};
 use ringfence_second_factor::challenge::{self, Channel, Pending, State};
 use ringfence_second_factor::code::{Bound, Code, CodeLength};
 use ringfence_second_factor::failures::Rule;
+use ringfence_second_factor::pumping;
 
 pub(crate) use begin::Start;
 pub use begin::{Begun, NewChallenge, NotSent, Resend};
@@ -25,6 +26,7 @@ pub use check::{Check, Checked, End, NotChecked};
 pub(crate) use check::{Entered, check_in};
 pub use sends::{CodeSend, SendFilter, SendOutcome, Summary, ToSend};
 
+use crate::conversions::Destination;
 use crate::factor_keys::FactorKeys;
 use crate::sql::values;
 use crate::{Result, Store};
@@ -125,6 +127,15 @@ impl Challenge {
     /// How often a code was compared.
     pub fn checks(&self) -> u32 {
         self.checks
+    }
+
+    /// What its codes are counted under, to see whether they are entered. The console's are not counted.
+    fn watched(&self) -> Option<Destination> {
+        let application = &self.expected.application;
+        (application != CONSOLE).then(|| Destination {
+            key: (application.clone(), pumping::prefix(self.number)),
+            number_tag: self.number_tag.clone(),
+        })
     }
 
     /// Takes over where it stands after an act.

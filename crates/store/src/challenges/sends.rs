@@ -1,9 +1,9 @@
 //! Each time that a code was sent: what is still to be sent, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use ringfence_model::{PhoneNumber, Sid};
+use ringfence_model::{Actor, PhoneNumber, Sid};
 use ringfence_second_factor::challenge::{Channel, State};
 use ringfence_second_factor::code::Code;
 use ringfence_second_factor::country::Country;
@@ -11,13 +11,14 @@ use serde_json::json;
 
 use super::Challenge;
 use super::locked::read;
+use crate::conversions::Destination;
 use crate::error::Error;
 use crate::factor_keys::FactorKeys;
 use crate::ledger::Reservation;
 use crate::many::{PerDialect, insert};
 use crate::signs::Entered;
 use crate::sql::{Row, Transaction, Value, values};
-use crate::{Result, Store, signs};
+use crate::{Result, Store, audit, conversions, signs};
 
 /// What became of a send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,16 +239,30 @@ impl Store {
         .await
     }
 
-    /// Ends a send that is not to happen. What was set aside for it, where nobody has begun to send it with that: nobody
-    /// will from now on, so it is the caller's to give back, whether it is open or in doubt.
+    /// Ends a send that is not to happen, and is counted no more among the codes that nobody enters. What was set aside for
+    /// it, where nobody has begun to send it with that: nobody will from now on, so it is the caller's to give back, whether
+    /// it is open or in doubt.
     pub async fn give_up_code_send(&self, send: Sid, now: Timestamp) -> Result<Option<String>> {
         self.write((send, now), |(send, now), transaction| {
             Box::pin(async move {
+                // Whoever counts a code locks the prefix before the send.
+                let mut watched = watched(transaction, *send, *now).await?;
                 let update = "UPDATE code_sends SET outcome = 'failed', updated_at = $2 WHERE sid = $1 \
-                              AND outcome = 'waiting' \
-                              RETURNING CASE WHEN taken_up_at IS NULL THEN reservation END AS unused";
-                let row = transaction.find(update, values![*send, *now]).await?;
-                row.map_or(Ok(None), |row| row.maybe_text("unused"))
+                              AND outcome = 'waiting' RETURNING asked_at, converted_at, \
+                              CASE WHEN taken_up_at IS NULL THEN reservation END AS unused";
+                let Some(row) = transaction.find(update, values![*send, *now]).await? else {
+                    return Ok(None);
+                };
+                if let Some((to, prefixes)) = &mut watched
+                    && row.maybe_time("converted_at")?.is_none()
+                {
+                    let opened = prefixes.taken_back(to, row.time("asked_at")?, *now)?;
+                    prefixes.write(transaction).await?;
+                    if let Some(opened) = opened {
+                        audit::append(transaction, &Actor::job("code"), &opened.audit(), *now).await?;
+                    }
+                }
+                row.maybe_text("unused")
             })
         })
         .await
@@ -289,6 +304,19 @@ impl Store {
         let row = self.find("SELECT * FROM challenges WHERE sid = $1", values![send.challenge]).await?;
         row.map(|row| read(&self.keys, &row)).transpose()
     }
+}
+
+/// Where a send is counted, locked; None where nothing is counted, as of the console's.
+async fn watched(
+    transaction: &mut Transaction,
+    send: Sid,
+    now: Timestamp,
+) -> Result<Option<(Destination, conversions::Locked)>> {
+    let select = "SELECT c.* FROM code_sends s JOIN challenges c ON c.sid = s.challenge WHERE s.sid = $1";
+    let Some(row) = transaction.find(select, values![send]).await? else { return Ok(None) };
+    let Some(to) = read(&transaction.keys, &row)?.watched() else { return Ok(None) };
+    let prefixes = conversions::Locked::lock(transaction, &BTreeSet::from([to.clone()]), now).await?;
+    Ok(Some((to, prefixes)))
 }
 
 /// A code that is to go out.

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use ringfence_model::{Actor, Secret, Sid};
 use ringfence_second_factor::device::{Before, DeviceKey, Judgement, MOST, Trust, device_of};
+use ringfence_second_factor::policy::Kind;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::sign_ins::holds;
+use super::sign_ins::{end_waiting, holds};
 use super::{Locked, UserName, UserPolicy, lock, note};
 use crate::error::Error;
 use crate::seal::{Keyring, Place};
@@ -72,6 +73,9 @@ struct Sealed {
     name: Option<String>,
     address: Option<String>,
     agent: Option<String>,
+    /// The kind of factor that made it trusted; of old ones it is not known.
+    #[serde(default)]
+    by: Option<String>,
     key: String,
     current: u32,
     /// With microseconds since 1970, like the one before.
@@ -114,7 +118,8 @@ impl Store {
         Ok(devices?.into_iter().filter(|device| now < device.expires_at).collect())
     }
 
-    /// Ends the trust in one browser of a user, or in all. How many there were.
+    /// Ends the trust in one browser of a user, or in all. How many there were. With all end the sign-ins that wait for a
+    /// factor: they were begun with the password of before, or for the phone of before, and could have a browser trusted.
     pub async fn end_user_devices(
         &self,
         by: &Actor,
@@ -127,8 +132,13 @@ impl Store {
             Box::pin(async move {
                 let user = lock(transaction, tagged, *now).await?;
                 let ended = end(transaction, &user.id, device.as_deref(), "revoked", *now).await?;
-                if ended > 0 {
-                    let detail = json!({ "device": device.as_deref().unwrap_or("all"), "why": "revoked" });
+                let waiting = match device {
+                    Some(_) => 0,
+                    None => end_waiting(transaction, &user.id, *now).await?,
+                };
+                if ended > 0 || waiting > 0 {
+                    let device = device.as_deref().unwrap_or("all");
+                    let detail = json!({ "device": device, "why": "revoked", "sign_ins": waiting });
                     note(transaction, by, "user.device_end", &user, detail, *now).await?;
                 }
                 Ok(ended)
@@ -155,7 +165,7 @@ pub(super) async fn present(
     let select = "SELECT * FROM user_devices WHERE id = $1 AND user_id = $2";
     let Some(row) = transaction.find(select, values![id, &user.id]).await? else { return Ok(refused) };
     let known = device(&transaction.keys, &row, policy)?;
-    let (key, trust) = read_trust(&transaction.keys, &row, known.expires_at)?;
+    let (key, trust, by_kind) = read_trust(&transaction.keys, &row, known.expires_at)?;
     let presented = key.number(id, token);
     let from = address.unwrap_or_default();
     let judgement = trust.judge(presented, from, now);
@@ -169,12 +179,12 @@ pub(super) async fn present(
         (Judgement::Trusted, Some(presented)) => {
             let (trust, number) = trust.seen(presented, from, now).renewed(now);
             next = Some(DeviceToken { token: key.token(id, number), expires_at: known.expires_at });
-            write(transaction, id, &about(known), &key, &trust, now).await?;
+            write(transaction, id, (&about(known), by_kind), &key, &trust, now).await?;
         }
         (Judgement::JustChanged, Some(presented)) => {
             let seen = trust.clone().seen(presented, from, now);
             if seen != trust {
-                write(transaction, id, &about(known), &key, &seen, now).await?;
+                write(transaction, id, (&about(known), by_kind), &key, &seen, now).await?;
             }
         }
         (Judgement::Copied, _) => {
@@ -191,7 +201,7 @@ pub(super) async fn present(
 async fn write(
     transaction: &mut Transaction,
     id: &str,
-    about: &NewUserDevice,
+    about: (&NewUserDevice, Option<Kind>),
     key: &DeviceKey,
     trust: &Trust,
     now: Timestamp,
@@ -202,13 +212,14 @@ async fn write(
     Ok(())
 }
 
-/// Trusts a browser. Where there are too many, the one that was unused for the longest gives way.
+/// Trusts a browser, by the kind of factor that was shown in it. Where there are too many, the one that was unused for the
+/// longest gives way.
 pub(super) async fn trust(
     transaction: &mut Transaction,
     by: &Actor,
     user: &Locked,
     policy: UserPolicy,
-    about: &NewUserDevice,
+    about: (&NewUserDevice, Option<Kind>),
     now: Timestamp,
 ) -> Result<DeviceToken> {
     let id = format!("dv_{}", hex::write(&crate::random::<8>()));
@@ -241,6 +252,38 @@ pub(super) async fn end(
     transaction.execute(update, values![user, now, why, device.unwrap_or_default()]).await
 }
 
+/// Ends the trust that may rest on a factor which is taken away or replaced: whoever had it may have used it to have a browser
+/// of theirs trusted. Recovery codes, which are made anew all the time, take those alone that one of them made trusted.
+pub(super) async fn end_by(
+    transaction: &mut Transaction,
+    by: &Actor,
+    user: &Locked,
+    kind: Kind,
+    now: Timestamp,
+) -> Result<()> {
+    let mut rests = vec![None];
+    if kind == Kind::RecoveryCode {
+        let select = "SELECT * FROM user_devices WHERE user_id = $1 AND ended_at IS NULL";
+        let rows = transaction.fetch(select, values![&user.id]).await?;
+        rests.clear();
+        for row in rows {
+            let trusted_by = open(&transaction.keys, &row)?.by;
+            if trusted_by.is_none_or(|trusted_by| trusted_by == kind.word()) {
+                rests.push(Some(row.text("id")?));
+            }
+        }
+    }
+    let why = "the factor was taken away or replaced";
+    for device in rests {
+        if end(transaction, &user.id, device.as_deref(), why, now).await? > 0 {
+            let device = device.as_deref().unwrap_or("all");
+            note(transaction, by, "user.device_end", user, json!({ "device": device, "why": why }), now)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
 /// Ends the trust in all browsers of the users that have no policy of their own.
 pub(super) async fn end_of_application(
     transaction: &mut Transaction,
@@ -264,11 +307,18 @@ fn place(id: &str) -> Place<'_> {
     Place { table: "user_devices", column: "sealed", row: id }
 }
 
-fn seal(keys: &Keyring, id: &str, about: &NewUserDevice, key: &DeviceKey, trust: &Trust) -> Vec<u8> {
+fn seal(
+    keys: &Keyring,
+    id: &str,
+    (about, by): (&NewUserDevice, Option<Kind>),
+    key: &DeviceKey,
+    trust: &Trust,
+) -> Vec<u8> {
     let sealed = Sealed {
         name: about.name.clone(),
         address: about.address.clone(),
         agent: about.agent.clone(),
+        by: by.map(|kind| kind.word().to_owned()),
         key: hex::write(key.bytes()),
         current: trust.current,
         next: trust.next.map(|(number, since)| (number, since.as_microsecond())),
@@ -299,7 +349,7 @@ fn device(keys: &Keyring, row: &Row, policy: UserPolicy) -> Result<UserDevice> {
     })
 }
 
-fn read_trust(keys: &Keyring, row: &Row, expires_at: Timestamp) -> Result<(DeviceKey, Trust)> {
+fn read_trust(keys: &Keyring, row: &Row, expires_at: Timestamp) -> Result<(DeviceKey, Trust, Option<Kind>)> {
     let sealed = open(keys, row)?;
     let key = hex::parse(&sealed.key).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let key = key.ok_or_else(|| Error::corrupt("user_devices", "a key has not 32 bytes"))?;
@@ -312,5 +362,6 @@ fn read_trust(keys: &Keyring, row: &Row, expires_at: Timestamp) -> Result<(Devic
         .map(|(number, since, address)| Ok::<_, Error>(Before { number, since: time(since)?, address }))
         .transpose()?;
     let revoked = row.maybe_time("ended_at")?.is_some();
-    Ok((DeviceKey::new(key), Trust { expires_at, revoked, current: sealed.current, next, before }))
+    let trust = Trust { expires_at, revoked, current: sealed.current, next, before };
+    Ok((DeviceKey::new(key), trust, sealed.by.as_deref().and_then(Kind::from_word)))
 }

@@ -2,7 +2,7 @@
 //!
 //! Attempts are counted before anything is compared, in the transaction that compares, and the row of failures is locked
 //! meanwhile: of the same code at once one is taken. Failures delay, and a hundred in a row disable the factor: it counts
-//! no more until it is bound anew.
+//! no more until it is bound anew. Of passkeys, which nobody guesses, none are counted.
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
@@ -12,7 +12,7 @@ use ringfence_second_factor::recovery::{self, RecoveryCode};
 use ringfence_second_factor::totp::{Seed, Step};
 use serde_json::json;
 
-use super::{Locked, UserName, lock, note};
+use super::{Locked, UserName, devices, lock, note};
 use crate::error::Error;
 use crate::failures;
 use crate::seal::{Keyring, Place};
@@ -126,7 +126,9 @@ impl Store {
                 let Some(step) = seed.check(typed, None, 0, *now) else { return Ok(TotpConfirmed::Wrong) };
                 let id = row.text("id")?;
                 let delete = "DELETE FROM user_factors WHERE user_id = $1 AND kind = $2 AND id <> $3";
-                transaction.execute(delete, values![&user.id, Kind::Totp.word(), &id]).await?;
+                if transaction.execute(delete, values![&user.id, Kind::Totp.word(), &id]).await? > 0 {
+                    devices::end_by(transaction, by, &user, Kind::Totp, *now).await?;
+                }
                 let update =
                     "UPDATE user_factors SET confirmed_at = $2, used_at = $2, last_step = $3 WHERE id = $1";
                 transaction.execute(update, values![&id, *now, step.number()]).await?;
@@ -146,14 +148,22 @@ impl Store {
         self.write(data, |(by, tagged, now), transaction| {
             Box::pin(async move {
                 let user = lock(transaction, tagged, *now).await?;
-                let delete = "DELETE FROM user_factors WHERE user_id = $1 AND kind = $2";
-                let removed = transaction.execute(delete, values![&user.id, Kind::Totp.word()]).await?;
-                if removed > 0 {
+                let delete =
+                    "DELETE FROM user_factors WHERE user_id = $1 AND kind = $2 RETURNING confirmed_at";
+                let removed = transaction.fetch(delete, values![&user.id, Kind::Totp.word()]).await?;
+                let mut counted = false;
+                for row in &removed {
+                    counted |= row.maybe_time("confirmed_at")?.is_some();
+                }
+                if counted {
+                    devices::end_by(transaction, by, &user, Kind::Totp, *now).await?;
+                }
+                if !removed.is_empty() {
                     failures::forget(transaction, &totp(&user.id)).await?;
                     let detail = json!({ "kind": Kind::Totp.word() });
                     note(transaction, by, "user.factor_remove", &user, detail, *now).await?;
                 }
-                Ok(removed > 0)
+                Ok(!removed.is_empty())
             })
         })
         .await
@@ -174,6 +184,7 @@ impl Store {
             Box::pin(async move {
                 let user = lock(transaction, tagged, *now).await?;
                 transaction.execute("DELETE FROM user_codes WHERE user_id = $1", values![&user.id]).await?;
+                devices::end_by(transaction, by, &user, Kind::RecoveryCode, *now).await?;
                 for code in codes {
                     let insert = "INSERT INTO user_codes (tag, user_id, created_at) VALUES ($1, $2, $3)";
                     let tag = code.tag(&keys.tags, &user.id);
@@ -202,6 +213,7 @@ impl Store {
                 let row = transaction.find(CODES_LEFT, values![&user.id]).await?;
                 let left = row.map_or(Ok(0), |row| row.count("codes"))?;
                 transaction.execute("DELETE FROM user_codes WHERE user_id = $1", values![&user.id]).await?;
+                devices::end_by(transaction, by, &user, Kind::RecoveryCode, *now).await?;
                 if left > 0 {
                     let detail = json!({ "kind": Kind::RecoveryCode.word() });
                     note(transaction, by, "user.factor_remove", &user, detail, *now).await?;
@@ -228,9 +240,6 @@ pub(super) async fn kinds(transaction: &mut Transaction, user: &str) -> Result<V
     }
     if kinds.contains(&Kind::Totp) && is_disabled(transaction, &totp(user)).await? {
         kinds.retain(|kind| *kind != Kind::Totp);
-    }
-    if kinds.contains(&Kind::Passkey) && is_disabled(transaction, &passkey(user)).await? {
-        kinds.retain(|kind| *kind != Kind::Passkey);
     }
     if codes_left(transaction, user).await? > 0 {
         kinds.push(Kind::RecoveryCode);
@@ -326,11 +335,6 @@ pub(super) fn recovery(user: &str) -> String {
     subject(user, "recovery-code")
 }
 
-/// What answers with a user's passkeys are counted under.
-pub(super) fn passkey(user: &str) -> String {
-    subject(user, "passkey")
-}
-
 fn subject(user: &str, what: &str) -> String {
     format!("user/{user}/{what}")
 }
@@ -354,8 +358,8 @@ fn read_seed(keys: &Keyring, row: &Row) -> Result<Seed> {
     bytes.map(Seed::new).map_err(|_| Error::corrupt(place(&id).to_string(), "it has not 20 bytes"))
 }
 
-/// A factor out of its row. `disabled` are the kinds that count no more.
-pub(super) fn read(keys: &Keyring, row: &Row, disabled: &[Kind]) -> Result<UserFactor> {
+/// A factor out of its row. `disabled` is the kind that counts no more, if one does not.
+pub(super) fn read(keys: &Keyring, row: &Row, disabled: Option<Kind>) -> Result<UserFactor> {
     let (id, word) = (row.text("id")?, row.text("kind")?);
     let unknown = || Error::corrupt("user_factors", format!("`{word}` is no kind"));
     let kind = Kind::from_word(&word).ok_or_else(unknown)?;
@@ -370,7 +374,7 @@ pub(super) fn read(keys: &Keyring, row: &Row, disabled: &[Kind]) -> Result<UserF
         name,
         confirmed_at: row.time("confirmed_at")?,
         used_at: row.maybe_time("used_at")?,
-        is_disabled: disabled.contains(&kind),
+        is_disabled: disabled == Some(kind),
         id,
     })
 }

@@ -93,21 +93,15 @@ impl Store {
         let factors = self.fetch(confirmed, values![&found.id]).await?;
         let left = self.find(factors::CODES_LEFT, values![&found.id]).await?;
         let left = left.map_or(Ok(0), |row| row.count("codes"))?;
-        let mut disabled = Vec::new();
-        for (kind, subject) in
-            [(Kind::Totp, factors::totp(&found.id)), (Kind::Passkey, factors::passkey(&found.id))]
-        {
-            if self.failures(&subject).await?.is_disabled(Rule::User) {
-                disabled.push(kind);
-            }
-        }
+        let totp = self.failures(&factors::totp(&found.id)).await?;
+        let disabled = totp.is_disabled(Rule::User).then_some(Kind::Totp);
         let are_codes_disabled = self.failures(&factors::recovery(&found.id)).await?.is_disabled(Rule::User);
         Ok(User {
             policy: found.policy.unwrap_or(of_all),
             has_own_policy: found.policy.is_some(),
             factors: factors
                 .iter()
-                .map(|row| factors::read(&self.keys, row, &disabled))
+                .map(|row| factors::read(&self.keys, row, disabled))
                 .collect::<Result<_>>()?,
             recovery_codes: if are_codes_disabled { 0 } else { left },
             id: Some(found.id),
@@ -224,9 +218,10 @@ pub(crate) async fn forget(transaction: &mut Transaction, before: Timestamp, bat
          AND NOT EXISTS (SELECT 1 FROM user_codes WHERE user_id = users.id) \
          AND NOT EXISTS (SELECT 1 FROM user_devices WHERE user_id = users.id) \
          AND NOT EXISTS (SELECT 1 FROM user_sign_ins WHERE user_id = users.id) ORDER BY id LIMIT $2)",
-        // Failures of a factor that counts stay, whatever their age: they are of one row. `user/us_…/…`
+        // Failures of a factor that counts stay, whatever their age: they are of one row. `user/us_…/…` Of passkeys there
+        // were some once, which count for nothing.
         "DELETE FROM failures WHERE subject IN (SELECT subject FROM failures WHERE last < $1 \
-         AND subject LIKE 'user/%' AND (subject LIKE '%/totp-waiting' \
+         AND subject LIKE 'user/%' AND (subject LIKE '%/totp-waiting' OR subject LIKE '%/passkey' \
          OR NOT EXISTS (SELECT 1 FROM users WHERE id = substr(subject, 6, 19))) ORDER BY subject LIMIT $2)",
     ];
     let mut rows = 0;

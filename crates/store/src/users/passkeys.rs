@@ -6,17 +6,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
-use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::passkey::{
     Assertion, Challenge, Descriptor, Refusal, Registration, RelyingParty, authenticate, register,
 };
 use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
-use super::factors::{self, Attempt};
-use super::{Locked, UserName, lock, note};
+use super::{Locked, UserName, devices, factors, lock, note};
 use crate::error::Error;
-use crate::failures;
 use crate::persons::{known_transports, read_passkey};
 use crate::sql::{Row, Transaction, values};
 use crate::{NewPasskey, Result, ShownPasskey, Store, hex};
@@ -62,8 +59,8 @@ pub(super) enum Looked {
     NotAsked,
     /// It is not the answer.
     Refused(Refusal),
-    /// What a code would have come to.
-    Attempt(Attempt),
+    /// It is.
+    Right,
 }
 
 impl Store {
@@ -131,7 +128,6 @@ impl Store {
                               VALUES ($1, $2, $3, $4, $5, $5)";
                 let bound = values![id.as_str(), &user.id, Kind::Passkey.word(), name, *now];
                 transaction.execute(insert, bound).await?;
-                failures::forget(transaction, &factors::passkey(&user.id)).await?;
                 let detail = json!({ "factor": id, "kind": Kind::Passkey.word() });
                 note(transaction, by, "user.factor_add", &user, detail, *now).await?;
                 Ok(Ok(id.clone()))
@@ -158,6 +154,7 @@ impl Store {
                 }
                 let delete = "DELETE FROM user_factors WHERE id = $1 AND user_id = $2";
                 transaction.execute(delete, values![id.as_str(), &user.id]).await?;
+                devices::end_by(transaction, by, &user, Kind::Passkey, *now).await?;
                 let detail = json!({ "factor": id, "kind": Kind::Passkey.word() });
                 note(transaction, by, "user.factor_remove", &user, detail, *now).await?;
                 Ok(true)
@@ -192,7 +189,8 @@ impl Store {
     }
 }
 
-/// Looks at what the browser answered at a sign-in. Each look is counted for the user's passkeys, as wrong codes are.
+/// Looks at what the browser answered at a sign-in. Wrong answers are not counted, as wrong codes are: nobody guesses a
+/// signature, each question is looked at once, and pauses would lock out the owner alone.
 pub(super) async fn look(
     transaction: &mut Transaction,
     by: &Actor,
@@ -203,10 +201,6 @@ pub(super) async fn look(
     now: Timestamp,
 ) -> Result<Looked> {
     let Some(challenge) = take(transaction, sign_in, now).await? else { return Ok(Looked::NotAsked) };
-    let subject = factors::passkey(&user.id);
-    if let Err(barred) = failures::count(transaction, &subject, Rule::User, now).await? {
-        return Ok(Looked::Attempt(Attempt::barred(barred)));
-    }
     let select = "SELECT * FROM user_passkeys WHERE user_id = $1 AND credential = $2";
     let row = transaction.find(select, values![&user.id, shown.credential.clone()]).await?;
     // Another user's passkey is as unknown as none.
@@ -233,8 +227,7 @@ pub(super) async fn look(
     let bound = values![&factor, i64::from(used.counter), i64::from(used.backed_up)];
     transaction.execute(update, bound).await?;
     transaction.execute("UPDATE user_factors SET used_at = $2 WHERE id = $1", values![&factor, now]).await?;
-    failures::forget(transaction, &subject).await?;
-    Ok(Looked::Attempt(Attempt::Right))
+    Ok(Looked::Right)
 }
 
 async fn descriptors(transaction: &mut Transaction, user: &str) -> Result<Vec<Descriptor>> {

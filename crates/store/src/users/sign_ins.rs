@@ -339,7 +339,7 @@ async fn check_one(
                     note(transaction, by, "user.refuse", &user, detail, now).await?;
                     return Ok(SignInChecked::Refused(refusal));
                 }
-                Looked::Attempt(attempt) => attempt,
+                Looked::Right => Attempt::Right,
             }
         }
         (Kind::Phone, None) => Attempt::Missing,
@@ -377,7 +377,8 @@ async fn pass(
                 address: sign_in.address.clone(),
                 agent: sign_in.agent.clone(),
             };
-            Some(devices::trust(transaction, by, user, policy, &about, now).await?)
+            let about = (&about, Some(entered.kind));
+            Some(devices::trust(transaction, by, user, policy, about, now).await?)
         }
         _ => None,
     };
@@ -386,6 +387,14 @@ async fn pass(
         token,
         recovery_codes: factors::codes_left(transaction, &user.id).await?,
     })
+}
+
+/// Ends the sign-ins of a user that wait for a factor. How many there were.
+pub(super) async fn end_waiting(transaction: &mut Transaction, user: &str, now: Timestamp) -> Result<u64> {
+    let update =
+        "UPDATE user_sign_ins SET outcome = $2 WHERE user_id = $1 AND outcome = $3 AND expires_at > $4";
+    let bound = values![user, SignInState::Done.word(), SignInState::Open.word(), now];
+    transaction.execute(update, bound).await
 }
 
 /// What a code that was sent for a sign-in is expected to be for.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ringfence_second_factor::pumping::{Cap, Limits, Of};
+use ringfence_second_factor::pumping::{Cap, Limits, Of, STOPPED_AFTER};
 use ringfence_store::{Begun, CONSOLE, Checked, Forget, NewChallenge, NotSent, Store};
 
 use crate::challenges::{application, begin_at, checked, code_of, expected, lenient, new, number};
@@ -16,6 +16,7 @@ on_both! {
     a_cap_is_never_passed_whoever_asks_together_on_two_nodes,
     nothing_is_kept_from_people_of_the_console,
     a_number_that_entered_no_code_for_a_month_is_forgotten,
+    codes_that_never_left_stop_no_prefix_and_open_what_they_have_stopped,
 }
 
 const HOUR: i64 = 3_600;
@@ -161,4 +162,39 @@ async fn neighbours_whose_codes_nobody_enters_lock_no_known_number_out(world: Wo
     }
     assert_eq!(asks(300, after(6 * HOUR)).await, Err(stopped), "the neighbours wait on");
     assert_eq!(store.stopped_prefixes(after(6 * HOUR)).await.unwrap()[0].until, stopped);
+}
+
+async fn codes_that_never_left_stop_no_prefix_and_open_what_they_have_stopped(world: World) {
+    let store = &world.store;
+    let to = |index| NewChallenge { limits: Arc::new(lenient()), ..to("+1415555", index) };
+    let is_stopped = async || !store.stopped_prefixes(after(60)).await.unwrap().is_empty();
+    // Twilio is away: fifty codes are asked for within a minute, and the prefix is stopped with the fiftieth.
+    let mut sends = Vec::new();
+    for index in 0..STOPPED_AFTER {
+        sends.push(begin_at(store, to(index), start()).await);
+    }
+    assert!(is_stopped().await);
+    // One of them had arrived after all.
+    let (challenge, arrived) = sends.pop().unwrap();
+    let code = code_of(store, &challenge, start()).await;
+    assert!(matches!(checked(store, &challenge, &code, after(30)).await, Checked::Approved(_)));
+    store.give_up_code_send(arrived, after(60)).await.unwrap();
+    assert!(is_stopped().await, "it left, and is counted");
+    // On many nodes at once, and each of them twice: it is counted off once.
+    let other = &world.another().await;
+    let given_up = sends.iter().chain(&sends).enumerate().map(|(index, (_, send))| {
+        let store = if index % 2 == 0 { store } else { other };
+        async move { store.give_up_code_send(*send, after(60)).await.unwrap() }
+    });
+    all(given_up).await;
+    assert!(!is_stopped().await);
+    let rows = store.audit_rows(Some("application VA1"), None, 9).await.unwrap();
+    let mut actions: Vec<_> = rows.iter().map(|row| row.action.as_str()).collect();
+    actions.sort_unstable();
+    assert_eq!(actions, ["prefix.resume", "prefix.stop"]);
+    // The prefix begins with nothing: fifty more may go there, and what is kept is not kept from it.
+    for index in 0..STOPPED_AFTER {
+        begin_at(store, to(100 + index), after(61)).await;
+    }
+    assert!(is_stopped().await);
 }

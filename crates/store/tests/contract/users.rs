@@ -23,6 +23,7 @@ on_both! {
     a_factor_is_disabled_after_a_hundred_wrong_codes_until_it_is_bound_anew,
     of_many_wrong_codes_at_once_five_are_compared,
     the_oldest_browser_gives_way,
+    whoever_had_a_factor_that_is_taken_away_or_replaced_has_no_trusted_browser_left,
     an_erased_user_leaves_nothing_and_comes_back_as_another,
     an_application_that_is_removed_takes_its_users_along,
     an_application_with_many_users_is_removed_and_what_was_broken_off_is_finished,
@@ -340,6 +341,49 @@ async fn the_oldest_browser_gives_way(world: World) {
     };
     assert_eq!(used(&tokens[0]).await, Judgement::Refused);
     assert_eq!(used(&tokens[1]).await, Judgement::Trusted);
+}
+
+async fn whoever_had_a_factor_that_is_taken_away_or_replaced_has_no_trusted_browser_left(world: World) {
+    let (store, by) = (&world.store, operator());
+    let seed = totp(store, &alice()).await;
+    let mut by_totp = trusted(store, &seed, 0).await;
+    let by_code = async |seconds| {
+        let code = store_codes(store).await.remove(0);
+        let sign_in = begun(store, 1, seconds).await.remove(0);
+        token(check_at(store, &sign_in, Kind::RecoveryCode, &code, seconds).await)
+    };
+    // What it keeps from then on, where it is trusted.
+    let is_trusted = async |token: &Secret, seconds| {
+        let begun = begin_at(store, &alice(), Some(token), seconds).await;
+        let next = begun.token.map(|next| next.token);
+        assert_eq!(next.is_some(), begun.device == Some(Judgement::Trusted), "{:?}", begun.device);
+        next
+    };
+    // Recovery codes are made anew all the time: they take along what one of them made trusted.
+    let first = by_code(60).await;
+    let second = by_code(120).await;
+    assert!(is_trusted(&first, 180).await.is_none(), "its codes were made anew");
+    by_totp = is_trusted(&by_totp, 180).await.expect("it did not rest on codes");
+    assert!(store.remove_user_recovery_codes(&by, &alice(), after(200)).await.unwrap());
+    assert!(is_trusted(&second, 240).await.is_none(), "its codes were taken away");
+    by_totp = is_trusted(&by_totp, 240).await.expect("it did not rest on codes");
+    // What waits to be confirmed is no factor yet.
+    let thiefs = by_code(300).await;
+    let seed = store.enrol_user_totp(&by, &alice(), after(310)).await.unwrap();
+    by_totp = is_trusted(&by_totp, 320).await.expect("it waits");
+    let code = seed.code_at(after(330));
+    store.confirm_user_totp(&by, &alice(), &code, after(330)).await.unwrap();
+    assert!(is_trusted(&by_totp, 360).await.is_none(), "the application was replaced");
+    assert!(is_trusted(&thiefs, 360).await.is_none(), "the thief had it, and codes as well");
+    let again = trusted(store, &seed, 420).await;
+    assert!(store.remove_user_totp(&by, &alice(), after(450)).await.unwrap());
+    assert!(is_trusted(&again, 480).await.is_none(), "the application was taken away");
+    let last = by_code(540).await;
+    store.enrol_user_totp(&by, &alice(), after(550)).await.unwrap();
+    assert!(store.remove_user_totp(&by, &alice(), after(560)).await.unwrap());
+    assert!(is_trusted(&last, 600).await.is_some(), "nothing counted that was taken away");
+    let rows = store.audit_rows(None, None, 999).await.unwrap();
+    assert_eq!(rows.iter().filter(|row| row.action == "user.device_end").count(), 4);
 }
 
 async fn an_erased_user_leaves_nothing_and_comes_back_as_another(world: World) {

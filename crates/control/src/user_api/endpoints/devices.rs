@@ -43,7 +43,7 @@ pub(super) const END_ALL: Endpoint = Endpoint {
     method: Method::DELETE,
     path: "/v1/users/{user}/devices",
     name: "revokeDevices",
-    summary: "Trusts none of a user's browsers any more: after a change of the password or of the phone.",
+    summary: "Trusts none of a user's browsers any more, and ends the sign-ins that wait: after a change of the password or of the phone.",
     scope: Needs::Manage,
     query: &[],
     body: None,

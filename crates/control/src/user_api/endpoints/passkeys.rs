@@ -89,8 +89,6 @@ pub(super) const CHECK: Endpoint = Endpoint {
         Kind::NoHost,
         Kind::NoCode,
         Kind::WrongPasskey,
-        Kind::FactorDisabled,
-        Kind::TooManyFailures,
     ],
     run: |call| Box::pin(check(call)),
 };

@@ -254,7 +254,7 @@ pub(super) fn no_sign_in() -> Problem {
 }
 
 pub(super) fn over() -> Problem {
-    Problem::new(Kind::SignInOver, "it was passed, or its time is over: begin another")
+    Problem::new(Kind::SignInOver, "it was passed or ended, or its time is over: begin another")
 }
 
 pub(super) fn not_this_factor() -> Problem {

@@ -139,6 +139,32 @@ fn a_clock_that_is_behind_gives_nobody_more() {
     assert_eq!(numbers.standing((1, 2), 0), Standing::Unknown);
 }
 
+#[test]
+fn codes_that_never_left_are_held_against_no_number_and_no_prefix() {
+    let mut numbers = Numbers::default();
+    for number in 0..9 {
+        numbers.sent((1, number), i64::from(number));
+    }
+    assert_eq!(numbers.standing((1, 9), MINUTE), Standing::Doubtful);
+    for number in 0..9 {
+        let record = numbers.record((1, number)).taken_back(at(number.into()), at(MINUTE));
+        numbers.keep((1, number), record);
+    }
+    assert_eq!(numbers.standing((1, 9), MINUTE), Standing::Unknown);
+    assert_eq!(numbers.prefixes[&1].sent, 0);
+
+    let known = (2, 0);
+    numbers.sent(known, 0);
+    numbers.entered(known, 0);
+    numbers.sent(known, HOUR);
+    numbers.sent(known, HOUR + MINUTE);
+    assert_eq!(numbers.standing(known, 2 * HOUR), Standing::Unknown, "it had its two");
+    numbers.keep(known, numbers.record(known).taken_back(at(HOUR), at(2 * HOUR)));
+    assert_eq!(numbers.standing(known, 2 * HOUR), Standing::Converts);
+    let later = numbers.record(known).taken_back(at(-1), at(2 * HOUR));
+    assert_eq!(later, numbers.record(known), "what it entered since has settled that");
+}
+
 /// What somebody does who owns a few numbers: so many minutes later a code is asked for, to one of his own or another's, and
 /// he enters it where it is his and he likes to.
 fn acts() -> impl Strategy<Value = Vec<(i64, (u8, u32), bool)>> {
