@@ -173,11 +173,7 @@ impl Breach<'_> {
                 steps.push(Step::new(NAME, State::WouldDo, format!("{whose} would be revoked")));
                 continue;
             }
-            let by = Because {
-                by: self.installation.by.clone(),
-                reason: Some(self.reason.to_owned()),
-                session: None,
-            };
+            let by = Because::from((&self.installation.by, self.reason));
             let store = &self.installation.store;
             steps.push(
                 match virtual_credentials::revoke(store, by, credential, self.installation.now).await {

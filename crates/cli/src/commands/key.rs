@@ -110,8 +110,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Answer, Failure> {
             let sid =
                 sid.ok_or_else(|| Failure::usage("a credential's SID is SK and 32 hexadecimal digits"))?;
             with_store::run(&arguments.store.config, async |opened| {
-                let because =
-                    Because { by: opened.by.clone(), reason: arguments.reason.clone(), session: None };
+                let because = Because { reason: arguments.reason.clone(), ..Because::from(&opened.by) };
                 let revoked = opened.store.revoke_credential(because, sid, opened.now).await;
                 revoked.map_err(|error| {
                     let is_unknown = matches!(error, ringfence_store::Error::Missing { .. });

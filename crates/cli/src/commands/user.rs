@@ -165,7 +165,7 @@ async fn add(arguments: &AddArguments, opened: &Opened) -> Result<Answer, Failur
     if grants.is_empty() {
         grants.push(Grant { place: Where::Everywhere, role });
     }
-    let because = Because { by: opened.by.clone(), reason: arguments.reason.clone(), session: None };
+    let because = Because { reason: arguments.reason.clone(), ..Because::from(&opened.by) };
     let added = people::add(&opened.store, &because, &arguments.who.login, grants, opened.now).await;
     let invitation = added.map_err(|error| match error {
         Refused::Store(ringfence_store::Error::Conflict { .. }) => {
@@ -215,7 +215,7 @@ fn act(
     let reason = reason_of(arguments.reason.as_ref())?;
     with_store::run(&arguments.who.store.config, async |opened| {
         let person = find(&opened.store, &arguments.who.login).await?;
-        let because = Because { by: opened.by.clone(), reason: Some(reason), session: None };
+        let because = Because { reason: Some(reason), ..Because::from(&opened.by) };
         act(opened, because, person).await
     })
 }
