@@ -240,8 +240,8 @@ pub async fn tell_sign_ins(store: &Store, console_url: Option<&str>, now: Timest
                 None => None,
             };
             let letter = effect(&person, &event(&sign_ins, now), &about(&person, &sign_ins, lock));
-            let ids = sign_ins.into_iter().map(|sign_in| sign_in.id).collect();
-            mails += usize::from(store.tell_of_sign_ins(letter, ids, now).await?);
+            let told = sign_ins.into_iter().map(|sign_in| (sign_in.id, sign_in.outcome)).collect();
+            mails += usize::from(store.tell_of_sign_ins(letter, told, now).await?);
         }
     }
     Ok(mails)

@@ -7,12 +7,10 @@ use jiff::SignedDuration;
 use ringfence_model::Actor;
 use ringfence_second_factor::passkey::{Descriptor, Refusal, RelyingParty, User};
 use ringfence_second_factor::policy::Kind;
-use ringfence_store::{
-    Factor, NewPasskey, PasskeyPurpose, Person, Session, ShownPasskey, Stage, StoredPasskey,
-};
+use ringfence_store::{NewPasskey, PasskeyPurpose, Person, Session, ShownPasskey, Stage, StoredPasskey};
 use serde_json::Value;
 
-use super::letters::{added_told_to, change_told_to, letter_of_worn_out};
+use super::letters::{added_told_to, change_told_to};
 use super::sign_in::over;
 use super::{People, Refused, Result};
 
@@ -89,20 +87,14 @@ impl People {
     }
 
     /// Looks at what the browser answered.
-    pub(super) async fn check_passkey(
-        &self,
-        session: &Session,
-        factor: &Factor,
-        shown: &ShownPasskey,
-    ) -> Result<()> {
+    pub(super) async fn check_passkey(&self, session: &Session, shown: &ShownPasskey) -> Result<()> {
         let (party, person) = (self.relying_party()?, &session.person.id);
         let by = Actor::Person(person.clone());
         let copied = "A passkey of yours was refused, since its counter went backwards: there may be a copy of it. Remove it, \
                       and bind another.";
-        let told = change_told_to(&session.person, "passkey-copied", copied)
-            .where_worn_out(letter_of_worn_out(&session.person, factor));
+        let told = change_told_to(&session.person, "passkey-copied", copied);
         let (id, shown, now) = (&session.id, shown.clone(), self.now());
-        let checked = self.store.check_passkey(&by, id, person, &party, shown, told, now).await??;
+        let checked = self.store.check_passkey(&by, id, person, &party, shown, told, now).await?;
         if checked == Err(Refusal::Cloned) {
             tracing::warn!(person, "the counter of a passkey went backwards: there may be a copy of it");
         }

@@ -199,7 +199,7 @@ impl People {
             Answer::Totp(typed) => self.store.check_totp(&by, factor, typed.expose(), told, now).await??,
             Answer::PhoneCode(typed) => return self.check_code(session, factor, typed).await,
             // They may have several; which it was stands in the answer.
-            Answer::Passkey(shown) => return self.check_passkey(session, factor, shown).await,
+            Answer::Passkey(shown) => return self.check_passkey(session, shown).await,
             Answer::RecoveryCode(typed) => match RecoveryCode::typed(typed.expose()) {
                 Some(code) => self.store.use_recovery_code(&by, factor, &code, told, now).await??,
                 // What cannot be a code is a slip of the fingers, and no guess.

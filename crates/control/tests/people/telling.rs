@@ -6,6 +6,7 @@ use ringfence_model::Secret;
 use ringfence_second_factor::policy::Kind;
 use ringfence_store::{Grant, Lock, Role, SignInOutcome};
 
+use crate::crashes::until_a_crash;
 use crate::house::{Bound, House, PASSWORD, account, at, everywhere, home, operator, secret, why};
 
 const URL: &str = "https://console.example.com/";
@@ -271,6 +272,34 @@ async fn a_thief_who_is_told_of_as_failed_is_told_of_again_when_he_is_inside() {
     assert_eq!(tell(&house).await, 1);
     let subjects: Vec<String> = letters(&house).await.into_iter().map(|letter| letter.subject).collect();
     assert_eq!(subjects, ["Somebody knows your password", "A sign-in from a new device"]);
+}
+
+#[tokio::test]
+async fn a_thief_who_gets_inside_while_the_letter_about_him_is_written_is_told_of_as_what_he_is() {
+    let house = House::new().await;
+    let maria = house.bound("maria@example.com", vec![everywhere(Role::Owner)]).await;
+    tell(&house).await;
+    letters(&house).await;
+    let mut told_otherwise = 0;
+    for polls in 1.. {
+        // From each he was never inside before.
+        let thief = at(&format!("198.51.100.{polls}"));
+        let token = house.asked(&maria, &thief).await;
+        house.wait(180);
+        let mut telling = Box::pin(tell(&house));
+        if until_a_crash(telling.as_mut(), polls).await.is_some() {
+            break;
+        }
+        let session = house.session(&token).await;
+        let answer = Answer::Totp(secret(&maria.seed.code_at(house.people.now())));
+        house.people.show(&token, &session, &answer, false, &thief).await.unwrap();
+        telling.await;
+        tell(&house).await;
+        let subjects: Vec<String> = letters(&house).await.into_iter().map(|letter| letter.subject).collect();
+        assert!(subjects.iter().any(|it| it == "A sign-in from a new device"), "{polls} polls: {subjects:?}");
+        told_otherwise += 1;
+    }
+    assert!(told_otherwise > 0);
 }
 
 #[tokio::test]

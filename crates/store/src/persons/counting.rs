@@ -15,11 +15,11 @@ use crate::failures;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store};
 
-/// Whether a factor `f` counts. `$1` is [how many failures](MOST) make one worth nothing, `$2` how many [an application](MOST_TOTP).
+/// Whether a factor `f` counts; nobody guesses a passkey, so what is counted for one is of before. `$1` is [how many failures](MOST) make one worth nothing, `$2` how many [an application](MOST_TOTP).
 macro_rules! counts {
     () => {
-        "f.verified_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM failures x WHERE x.subject = 'factor/' || f.id \
-         AND x.count >= CASE WHEN f.kind = 'totp' THEN $2 ELSE $1 END) \
+        "f.verified_at IS NOT NULL AND (f.kind = 'passkey' OR NOT EXISTS (SELECT 1 FROM failures x \
+         WHERE x.subject = 'factor/' || f.id AND x.count >= CASE WHEN f.kind = 'totp' THEN $2 ELSE $1 END)) \
          AND (f.kind <> 'recovery-code' OR EXISTS (SELECT 1 FROM single_use_codes c WHERE c.person = f.person \
          AND c.purpose = 'recovery' AND c.used_at IS NULL))"
     };
@@ -47,7 +47,11 @@ pub(super) const MOST_TOTP: i64 = TOTP_BOUND_ANEW_AFTER as i64;
 
 /// The one of the two that holds for a kind.
 pub(super) fn most(kind: Kind) -> i64 {
-    if kind == Kind::Totp { MOST_TOTP } else { MOST }
+    match kind {
+        Kind::Totp => MOST_TOTP,
+        Kind::Phone | Kind::RecoveryCode => MOST,
+        Kind::Passkey => i64::MAX,
+    }
 }
 
 impl Store {

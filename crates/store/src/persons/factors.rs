@@ -111,8 +111,10 @@ impl Store {
                 lock_in(transaction, person, by.session.as_deref()).await?;
                 find(transaction, person).await?;
                 let kind = factor.secret.kind();
-                let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2 AND verified_at IS NULL";
-                transaction.execute(delete, values![person, kind.word()]).await?;
+                let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2 AND verified_at IS NULL \
+                              RETURNING id";
+                let replaced = transaction.fetch(delete, values![person, kind.word()]).await?;
+                forget_failures_of(transaction, &replaced).await?;
                 add(transaction, by, id, person, factor, *now).await
             })
         })
@@ -141,8 +143,9 @@ impl Store {
                 let kind = Kind::RecoveryCode.word();
                 let delete = "DELETE FROM single_use_codes WHERE person = $1 AND purpose = $2";
                 transaction.execute(delete, values![person, RECOVERY]).await?;
-                let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2";
-                transaction.execute(delete, values![person, kind]).await?;
+                let delete = "DELETE FROM factors WHERE person = $1 AND kind = $2 RETURNING id";
+                let replaced = transaction.fetch(delete, values![person, kind]).await?;
+                forget_failures_of(transaction, &replaced).await?;
                 devices::end_all_by_codes(transaction, person, *now).await?;
                 for tag in tags {
                     let insert = "INSERT INTO single_use_codes (tag, person, purpose, created_at) \
@@ -442,6 +445,14 @@ async fn remove(
     let detail = by.detail(json!({ "factor": factor, "kind": kind, "devices_ended": ended }));
     note(transaction, &by.by, "factor.remove", person, detail, now).await?;
     Ok(removed)
+}
+
+/// Of factors that are gone nothing is counted any more, and nothing else would delete it.
+async fn forget_failures_of(transaction: &mut Transaction, gone: &[Row]) -> Result<()> {
+    for row in gone {
+        failures::forget(transaction, &subject(&row.text("id")?)).await?;
+    }
+    Ok(())
 }
 
 /// What the failures of a factor are counted under.

@@ -2,21 +2,19 @@
 //!
 //! A passkey is a factor and a row beside it. A challenge belongs to one session and one purpose, and is gone in the
 //! transaction that looks at the answer, right or wrong: of many answers at once one is looked at. The counter moves in
-//! that transaction too.
+//! that transaction too. Wrong answers are counted nowhere: a signature is not guessed, and whoever has the password alone would wear
+//! out the passkeys of their owner by that.
 
 use jiff::{SignedDuration, Timestamp};
 use ringfence_model::Actor;
-use ringfence_second_factor::failures::{Barred, Rule};
 use ringfence_second_factor::passkey::{
     Assertion, Challenge, Passkey, Refusal, Registration, RelyingParty, authenticate, register,
 };
-use ringfence_second_factor::policy::Kind;
 use serde_json::json;
 
 use super::factors::{self, FactorSecret, NewFactor};
-use super::{Because, Session, Told, counting, find, lock_in, note};
+use super::{Because, Session, Told, find, lock, lock_in, note};
 use crate::error::Error;
-use crate::failures;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store, hex};
 
@@ -158,9 +156,8 @@ impl Store {
         .await
     }
 
-    /// Whether this is an answer to this session's challenge, of a passkey of this person. Each look at one is counted for
-    /// the factor, as wrong codes are. Whoever is told of a copy of a passkey, or of the last answer that may be wrong, is told in
-    /// the same transaction.
+    /// Whether this is an answer to this session's challenge, of a passkey of this person. Whoever is told of a copy of a passkey is
+    /// told in the same transaction.
     #[expect(
         clippy::too_many_arguments,
         reason = "who, where, what, and who hears of it: no two belong together"
@@ -174,27 +171,20 @@ impl Store {
         shown: ShownPasskey,
         of_a_copy: Told,
         now: Timestamp,
-    ) -> Result<Result<Result<(), Refusal>, Barred>> {
+    ) -> Result<Result<(), Refusal>> {
         let data = (by.clone(), session.to_owned(), person.to_owned(), party.clone(), shown, of_a_copy, now);
         self.write(data, |(by, session, person, party, shown, of_a_copy, now), transaction| {
             Box::pin(async move {
+                // Nobody moves the counter meanwhile.
+                lock(transaction, person).await?;
                 let taken = take(transaction, session, person, PasskeyPurpose::Show, *now).await?;
-                let Some(challenge) = taken else { return Ok(Ok(Err(Refusal::Challenge))) };
+                let Some(challenge) = taken else { return Ok(Err(Refusal::Challenge)) };
                 let select = "SELECT * FROM passkeys WHERE credential = $1 AND person = $2";
                 let row =
                     transaction.find(select, values![shown.credential.clone(), person.as_str()]).await?;
                 // Another's passkey is as unknown as none.
-                let Some(row) = row else { return Ok(Ok(Err(Refusal::Credential))) };
-                let StoredPasskey { factor, .. } = read(&row)?;
-                let subject = factors::subject(&factor);
-                if let Err(barred) = failures::count(transaction, &subject, Rule::Person, *now).await? {
-                    return Ok(Err(barred));
-                }
-                // It is read again: the row of failures is this transaction's now, so nobody moves the counter meanwhile.
-                let row =
-                    transaction.find(select, values![shown.credential.clone(), person.as_str()]).await?;
-                let Some(row) = row else { return Ok(Ok(Err(Refusal::Credential))) };
-                let stored = read(&row)?;
+                let Some(row) = row else { return Ok(Err(Refusal::Credential)) };
+                let StoredPasskey { factor, passkey, .. } = read(&row)?;
                 let answer = Assertion {
                     credential: &shown.credential,
                     client_data: &shown.client_data,
@@ -202,8 +192,7 @@ impl Store {
                     signature: &shown.signature,
                     user_handle: shown.user_handle.as_deref(),
                 };
-                let authenticated =
-                    authenticate(party, &challenge, person.as_bytes(), &stored.passkey, &answer);
+                let authenticated = authenticate(party, &challenge, person.as_bytes(), &passkey, &answer);
                 let used = match authenticated {
                     Ok(used) => used,
                     Err(refusal) => {
@@ -212,9 +201,7 @@ impl Store {
                             note(transaction, by, "factor.copied", person, detail, *now).await?;
                             of_a_copy.write(transaction, &[], *now).await?;
                         }
-                        let what = (factor.as_str(), Kind::Passkey);
-                        counting::wrong(transaction, by, person, what, of_a_copy, *now).await?;
-                        return Ok(Ok(Err(refusal)));
+                        return Ok(Err(refusal));
                     }
                 };
                 let update = "UPDATE passkeys SET counter = $2, backed_up = $3 WHERE factor = $1";
@@ -223,10 +210,9 @@ impl Store {
                 transaction
                     .execute("UPDATE factors SET used_at = $2 WHERE id = $1", values![&factor, *now])
                     .await?;
-                failures::forget(transaction, &subject).await?;
                 let detail = json!({ "factor": factor, "kind": "passkey" });
                 note(transaction, by, "factor.use", person, detail, *now).await?;
-                Ok(Ok(Ok(())))
+                Ok(Ok(()))
             })
         })
         .await

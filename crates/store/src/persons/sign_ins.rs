@@ -188,20 +188,21 @@ impl Store {
         self.fetch(sql, values![waited, limit]).await?.iter().map(|row| read(&self.keys, row)).collect()
     }
 
-    /// Adds a letter about these sign-ins, and notes that their owner was told: both, or neither. False where the owner was
-    /// told of all of them already.
+    /// Adds a letter about these sign-ins as they came out, and notes that their owner was told: both, or neither. One that has come
+    /// out otherwise since is told of next time, as that. False where the owner was told of all of them already.
     pub async fn tell_of_sign_ins(
         &self,
         letter: NewEffect,
-        sign_ins: Vec<String>,
+        sign_ins: Vec<(String, SignInOutcome)>,
         now: Timestamp,
     ) -> Result<bool> {
         self.write((letter, sign_ins, now), |(letter, sign_ins, now), transaction| {
             Box::pin(async move {
                 let mut told = 0;
-                for id in sign_ins {
-                    let update = "UPDATE sign_ins SET told_at = $2 WHERE id = $1 AND told_at IS NULL";
-                    told += transaction.execute(update, values![id, *now]).await?;
+                for (id, outcome) in sign_ins {
+                    let update = "UPDATE sign_ins SET told_at = $2 WHERE id = $1 AND told_at IS NULL \
+                                  AND outcome = $3";
+                    told += transaction.execute(update, values![id, *now, outcome.word()]).await?;
                 }
                 if told > 0 {
                     outbox::add(transaction, &Actor::job("letters"), letter, *now).await?;

@@ -545,7 +545,8 @@ async fn a_sign_in_that_is_inside_is_not_told_as_failed(world: World) {
     let since = async |at, limit| store.sign_ins_since(at, limit).await.unwrap().len();
     assert_eq!((since(start(), 9).await, since(after(1), 9).await, since(start(), 2).await), (4, 1, 2));
     assert_eq!(store.sign_ins_since(start(), 1).await.unwrap()[0].id, waiting, "the newest first");
-    let tell = || store.tell_of_sign_ins(letter("one"), vec![new.clone(), failed.clone()], after(4));
+    let both = [(new.clone(), SignInOutcome::New), (failed.clone(), SignInOutcome::Failed)];
+    let tell = || store.tell_of_sign_ins(letter("one"), both.to_vec(), after(4));
     assert!(tell().await.unwrap());
     assert!(!tell().await.unwrap(), "told once");
     assert_eq!(store.waiting_effects(9).await.unwrap().len(), 1);

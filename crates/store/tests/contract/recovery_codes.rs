@@ -1,3 +1,4 @@
+use ringfence_second_factor::failures::Rule;
 use ringfence_second_factor::recovery::RecoveryCode;
 use ringfence_store::Told;
 
@@ -31,7 +32,10 @@ async fn new_recovery_codes_take_the_place_of_the_old(world: World) {
     let (store, by) = (&world.store, operator());
     let maria = maria(store).await;
     let old = store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+    let subject = store.factors(&maria.id).await.unwrap()[0].subject();
+    store.count_attempt(&subject, Rule::Person, start()).await.unwrap().unwrap();
     store.new_recovery_codes(&by, &maria.id, Told::nobody(), start()).await.unwrap();
+    assert_eq!(store.failures(&subject).await.unwrap().count, 0, "nothing is left of those of before");
     let factors = store.factors(&maria.id).await.unwrap();
     assert_eq!(factors.len(), 1);
     let used = store.use_recovery_code(&by, &factors[0], &old[0], Told::nobody(), start()).await.unwrap();
