@@ -67,15 +67,15 @@ def second_factor(name, phone):  # a form that is sent twice goes on with the fi
         if new["needed"] == "none":
             return remember(name, signed_in(name), new)
         session.clear()
-        session["waits"] = {"user": name, "id": new["id"], "until": new["expires_at"], "factors": [it["kind"] for it in new["factors"]]}
+        factors = [it["kind"] for it in new["factors"] if it["kind"] != "passkey"]  # which takes a page with a script
+        session["waits"] = {"user": name, "id": new["id"], "until": new["expires_at"] if factors else "", "factors": factors}
     return send() if "phone" in session["waits"]["factors"] else redirect("/code")
 
 
 @app.post("/code/send")
 def send():
     waits = session.get("waits") or abort(403)
-    sent = ask(f"/{waits['id']}/code", user=waits["user"])
-    return redirect("/code") if "to" in sent else refused(waits, sent)
+    return redirect("/code") if "to" in (sent := ask(f"/{waits['id']}/code", user=waits["user"])) else refused(waits, sent)
 
 
 def refused(waits, answer):
@@ -92,7 +92,7 @@ def over():  # of a form that was sent twice the first answer may have signed in
 def code():
     waits = session.get("waits") or abort(403)
     if request.method == "GET":
-        return page("code", factors=waits["factors"])
+        return page("code", factors=waits["factors"]), 200 if waits["factors"] else 403
     entered = {"factor": request.form["factor"], "code": request.form["code"], "trust": "trust" in request.form}
     passed = ask(f"/{waits['id']}/check", user=waits["user"], **entered)
     return remember(waits["user"], signed_in(waits["user"]), passed) if "assurance" in passed else refused(waits, passed)
@@ -108,17 +108,18 @@ def remember(name, response, answer):
 
 PAGES = {
     "home": """<p>Welcome, {{ user }}.</p><form method=post action=/sign-out><button>Sign out</button></form>""",
-    "sign-in": """<form method=post action=/sign-in>
+    "sign-in": """<form method=post action=/sign-in onsubmit="if (this.sent) return false; this.sent = setTimeout(() => { this.sent = 0 }, 5000)">
         <p><label>Name<br><input name=name autocomplete=username required></label>
         <p><label>Password<br><input name=password type=password autocomplete=current-password required></label>
         <p><button>Sign in</button></form>""",
-    "code": """<form method=post action=/code onsubmit="if (this.sent) return false; this.sent = setTimeout(() => { this.sent = 0 }, 5000)">
+    "code": """{% if not factors %}<p class=error role=alert>A second factor is demanded that you do not have here. Call us.</p>
+        <p><a href=/sign-in>Sign in again</a>{% else %}<form method=post action=/code onsubmit="if (this.sent) return false; this.sent = setTimeout(() => { this.sent = 0 }, 5000)">
         <p><label>Code from your<br><select name=factor>{% for factor in factors %}<option>{{ factor }}</option>{% endfor %}
         </select></label>
         <p><label>Code<br><input name=code autocomplete=one-time-code inputmode=numeric maxlength=32 required></label>
         <p><label><input type=checkbox name=trust> Trust this computer for 30 days</label>
         <p><button>Go on</button></form>
-        {% if "phone" in factors %}<form method=post action=/code/send><p><button>Send the code again</button></form>{% endif %}""",
+        {% if "phone" in factors %}<form method=post action=/code/send><p><button>Send the code again</button></form>{% endif %}{% endif %}""",
 }
 FRAME = """<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content="width=device-width">
 <title>Owl Bank</title><style>body { font: 18px system-ui; max-width: 24em; margin: 2em auto; padding: 0 1em }

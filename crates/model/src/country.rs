@@ -10,6 +10,15 @@
 )]
 mod table;
 
+#[cfg(test)]
+#[expect(clippy::unreadable_literal, reason = "they are phone numbers, which are not read in thousands")]
+mod examples;
+#[expect(
+    clippy::unreadable_literal,
+    reason = "they are beginnings of phone numbers, which are not read in thousands"
+)]
+mod nobodys;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -30,9 +39,9 @@ impl Country {
     /// The country of a number; `None` where it is no country's, or one that nobody carries, such as a premium number.
     pub fn of(number: PhoneNumber) -> Option<Self> {
         let (prefix, country) = Self::prefix_of(number)?;
-        let nobodys = beginnings(number).find(|digits| table::NOBODYS.contains(digits));
         // The Isle of Man has mobile numbers among the pagers.
-        if nobodys.is_some_and(|nobodys| nobodys >= prefix) { None } else { Some(country) }
+        let is_nobodys = nobodys_of(number).is_some_and(|nobodys| nobodys >= prefix);
+        (!is_nobodys).then_some(country)
     }
 
     /// The country whose numbering plan the number is of, even where nobody carries such a number.
@@ -62,6 +71,26 @@ impl Country {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("it was made of two ASCII letters")
     }
+}
+
+/// The beginning by which a number is nobody's, where it is.
+fn nobodys_of(number: PhoneNumber) -> Option<u32> {
+    let begins = |nobodys: u32| beginnings(number).any(|digits| digits == nobodys);
+    let whole = beginnings(number).next().map(first_seven)?;
+    // None begins with another, so what the number begins with is the last one that is not after it.
+    let after = nobodys::NOBODYS.partition_point(|nobodys| first_seven(*nobodys) <= whole);
+    let last = after.checked_sub(1).and_then(|place| nobodys::NOBODYS.get(place).copied());
+    let length = number.digits().checked_ilog10()? + 1;
+    let of_length = nobodys::NOBODYS_OF_LENGTH.iter().filter(|(_, digits)| *digits == length);
+    last.into_iter().chain(of_length.map(|(nobodys, _)| *nobodys)).find(|nobodys| begins(*nobodys))
+}
+
+/// At most seven digits, with zeros to the right until there are seven.
+fn first_seven(mut digits: u32) -> u32 {
+    while (1..1_000_000).contains(&digits) {
+        digits *= 10;
+    }
+    digits
 }
 
 /// The beginnings of a number, from the longest that the tables have on.
@@ -141,6 +170,30 @@ mod tests {
     }
 
     #[test]
+    fn no_example_of_a_number_of_nobodys_has_a_country_and_each_of_a_persons_has() {
+        for number in examples::NOBODYS {
+            assert_eq!(of(&format!("+{number}")), None, "{number}");
+        }
+        for number in examples::PEOPLES {
+            assert!(of(&format!("+{number}")).is_some(), "{number}");
+        }
+        assert!(examples::NOBODYS.len() > 350 && examples::PEOPLES.len() > 450);
+    }
+
+    #[test]
+    fn where_numbers_of_people_begin_alike_the_number_of_digits_tells() {
+        for (nobodys, persons) in [
+            ("+3531520123456", "+35315201234"), // premium, and a landline in Dublin
+            ("+601600123456", "+60160012345"),  // premium, and a mobile
+            ("+661800123456", "+66180012345"),  // freephone, and a landline's digits
+            ("+96190123456", "+9613123456"),    // premium, and a mobile
+        ] {
+            assert_eq!(of(nobodys), None, "{nobodys}");
+            assert!(of(persons).is_some(), "{persons}");
+        }
+    }
+
+    #[test]
     fn islands_are_countries_of_their_own() {
         for (number, country) in [
             ("+14155550100", "US"),
@@ -177,5 +230,14 @@ mod tests {
         for (prefix, iso) in table::PREFIXES {
             assert!(Country::parse(iso).is_ok() && *prefix <= 9_999_999, "{prefix} {iso}");
         }
+        let begins = |long: u32, short: u32| long.to_string().starts_with(&short.to_string());
+        for pair in nobodys::NOBODYS.windows(2) {
+            assert!(first_seven(pair[0]) < first_seven(pair[1]) && !begins(pair[1], pair[0]), "{pair:?}");
+        }
+        let countrys = |nobodys: &u32| {
+            let number = PhoneNumber::parse(&format!("+{nobodys}")).ok();
+            number.and_then(Country::of_plan).is_some()
+        };
+        assert!(nobodys::NOBODYS.iter().all(countrys), "no country allows what is none's");
     }
 }

@@ -51,22 +51,3 @@ pub(super) const PREFIXES: &[(u32, &str)] = &[
     (447839, "GG"), (447924, "IM"), (447937, "JE"), (2125288, "EH"), (2125289, "EH"), (3906698, "VA"),
     (4477003, "JE"), (4479111, "GG"), (4479117, "GG"), (6189162, "CC"), (6189164, "CX"),
 ];
-
-/// Numbers that no person carries, by their beginning: premium rates, shared costs, personal numbering that is
-/// forwarded anywhere, pagers, freephone. Pumping lives from them.
-#[rustfmt::skip]
-pub(super) const NOBODYS: &[u32] = &[
-    // North America: premium, personal, Canada's special services, freephone.
-    1900, 1976, 1500, 1521, 1522, 1523, 1524, 1525, 1526, 1527, 1528, 1529, 1533, 1544, 1566, 1577, 1588,
-    1600, 1622, 1633, 1644, 1655, 1677, 1688, 1700, 1710,
-    1800, 1822, 1833, 1844, 1855, 1866, 1877, 1888,
-    // United Kingdom: personal numbers (070), pagers (076 but for the Isle of Man's), 084, 087, premium (09), freephone.
-    4470, 4476, 4484, 4487, 449, 4480, 443, 4455, 4456,
-    // Germany: premium, shared cost, personal, freephone.
-    49900, 49137, 49180, 49700, 49800, 4932,
-    // France, Spain, Italy, the Netherlands, Belgium, Austria, Switzerland.
-    3380, 3381, 3382, 3389, 34803, 34806, 34807, 34900, 34901, 34902, 34905, 3970, 3984, 3989, 39800, 31800, 31900, 31906, 31909,
-    3270, 3278, 32800, 3290, 43800, 43810, 43820, 43900, 43930, 43901, 43931, 41800, 41840, 41842, 41844, 41848, 41900, 41901, 41906,
-    // Australia, Japan.
-    61190, 6113, 6118, 81120, 81800, 81990,
-];
