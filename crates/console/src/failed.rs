@@ -145,7 +145,7 @@ impl Failed {
     pub(crate) fn response(&self) -> Response<Bytes> {
         match self {
             Self::Store(error) | Self::InDoubt(error) => {
-                tracing::warn!(%error, "the store did not answer a page of the console")
+                tracing::warn!(%error, "the store did not answer a page of the console");
             }
             Self::Render(error) => tracing::error!(%error, "a page of the console could not be made"),
             _ => {}

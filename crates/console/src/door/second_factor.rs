@@ -68,7 +68,7 @@ pub(crate) async fn second_factor(door: Door<'_>) -> Result<Response<Bytes>, Fai
     if let Err(stale) = door.check_csrf() {
         // Another tab was quicker, and the session has another token since. The way to a host asks by itself for what it lacks.
         let is_on_the_way = session.stage == Stage::Inside && door.bound_for().is_some();
-        return if is_on_the_way { Ok(words::redirect(&door.to())) } else { Err(stale.into()) };
+        return if is_on_the_way { Ok(words::redirect(&door.to())) } else { Err(stale) };
     }
     let typed = |name: &str| Secret::new(door.form.get(name));
     let (answer, tried) = if door.form.has("recovery") {
