@@ -41,4 +41,5 @@ mod words;
 pub use assets::STYLE;
 pub use console::{Caller, Console, ConsoleSetup, EgressEnd, Gate, Refusals, Requests, RouteCounts, Told};
 pub use guard::{is_foreign, seal};
+pub use hosts::QUESTIONS;
 pub use signed_in::SignedIn;

@@ -77,7 +77,10 @@ pub struct Hooks {
     /// Asked for everything on the console's listener, with a body of up to 64 KiB. Up to 256 requests are in its work
     /// at once, 24 of them from one client address; one that panics is answered with 500 and goes into the log.
     pub console: Option<Hosted>,
-    /// The same for the second factor's listener, with up to 1,024 requests.
+    /// With what the paths begin at which the console answers what listed proxies ask, before each request to a host that it
+    /// protects. Without a body these have 1,024 places of their own, and no address a share of them.
+    pub questions: Option<&'static str>,
+    /// The same as `console` for the second factor's listener, with up to 1,024 requests.
     pub second_factor: Option<Hosted>,
     /// Virtual credentials and reservations; without it the egress answers everything with 503.
     pub egress: Option<EgressStore>,
@@ -95,6 +98,7 @@ impl fmt::Debug for Hooks {
             .field("readiness", &self.readiness.is_some())
             .field("admin", &self.admin.is_some())
             .field("console", &self.console.is_some())
+            .field("questions", &self.questions)
             .field("second_factor", &self.second_factor.is_some())
             .field("egress", &self.egress.is_some())
             .field("media", &self.media.is_some())

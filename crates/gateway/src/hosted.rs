@@ -26,16 +26,13 @@ use crate::whole::{Desk, Unanswered};
 pub(crate) struct HostedEnd {
     hook: Option<Hook>,
     desk: Desk,
-    /// For what proxies ask, where the listener is asked such things.
-    questions: Option<Desk>,
+    /// For what proxies ask, where the listener is asked such things, and with what their paths begin.
+    questions: Option<(&'static str, Desk)>,
     /// Whether connections begin with a TLS handshake.
     pub(crate) is_tls: bool,
     /// Places for connections; no listener takes another's.
     pub(crate) connections: Arc<Semaphore>,
 }
-
-/// Where the console answers what proxies ask, before each request to a host that it protects.
-const QUESTIONS: &str = "/auth/";
 
 /// What makes the answers, in a form that can be shown.
 struct Hook(Hosted);
@@ -54,14 +51,14 @@ impl HostedEnd {
 
     /// The same, with places of their own for what listed proxies ask: once for each picture of each page, of everybody who has an
     /// address in common. They have no share of that address's.
-    pub(crate) fn asked_by_proxies(self, questions: Desk) -> Self {
-        Self { questions: Some(questions), ..self }
+    pub(crate) fn asked_by_proxies(self, at: Option<&'static str>, questions: Desk) -> Self {
+        Self { questions: at.map(|at| (at, questions)), ..self }
     }
 
     /// Where this request has its place. What has a body is no question, and waits for it where each has a share.
     fn desk_for(&self, caller: &Caller, path: &str, has_body: bool) -> &Desk {
         match &self.questions {
-            Some(questions) if caller.told.is_some() && !has_body && path.starts_with(QUESTIONS) => questions,
+            Some((at, questions)) if caller.told.is_some() && !has_body && path.starts_with(at) => questions,
             _ => &self.desk,
         }
     }

@@ -278,7 +278,8 @@ impl Gateway {
         };
         let desk = Desk::new("console", CONSOLE_IN_WORK_MAX, |_| Form::Text).shared(CONSOLE_OF_ADDRESS_MAX);
         let questions = Desk::new("console", QUESTIONS_IN_WORK_MAX, |_| Form::Text);
-        let console = hosted(&hooks.console, &listeners.console, desk).asked_by_proxies(questions);
+        let console =
+            hosted(&hooks.console, &listeners.console, desk).asked_by_proxies(hooks.questions, questions);
         let desk = Desk::new("second factor's API", SECOND_FACTOR_IN_WORK_MAX, |path| {
             if path.starts_with("/v1/") { Form::Problem } else { Form::Twilio }
         });

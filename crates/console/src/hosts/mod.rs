@@ -27,8 +27,8 @@ use crate::console::{Caller, Console};
 use crate::failed::Failed;
 use crate::words;
 
-/// Where proxies ask.
-const QUESTIONS: &str = "/auth/";
+/// With what the paths begin at which proxies ask.
+pub const QUESTIONS: &str = "/auth/";
 /// What belongs to us on each protected host.
 const OWN: &str = "/.ringfence/";
 
@@ -168,7 +168,9 @@ impl Visit<'_> {
         if !matches!(self.method, Method::GET | Method::HEAD) || self.headers().contains_key(UPGRADE) {
             return false;
         }
-        self.is_seen() && text("sec-fetch-dest").is_none_or(|dest| dest == "document")
+        // A browser that says how it asks says also for what.
+        let is_in_a_tab = text("sec-fetch-mode").is_none() || text("sec-fetch-dest") == Some("document");
+        self.is_seen() && is_in_a_tab
     }
 
     /// Whether a person sees what is answered, in a tab or a frame.

@@ -332,7 +332,8 @@ async fn one_address_takes_its_share_of_the_console_and_leaves_the_rest_to_other
             http::Response::new(Bytes::from_static(b"fine"))
         }
     });
-    let world = world(Hooks { console: Some(waits), ..Hooks::default() }, &["127.0.0.1"]).await;
+    let hooks = Hooks { console: Some(waits), questions: Some("/auth/"), ..Hooks::default() };
+    let world = world(hooks, &["127.0.0.1"]).await;
     let get_from = |path: &str, client: &str| {
         format!("GET {path} HTTP/1.1\r\nhost: c.example\r\nx-forwarded-for: {client}\r\n\r\n")
     };

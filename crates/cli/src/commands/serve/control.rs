@@ -196,6 +196,7 @@ impl ControlPlane {
             })),
             admin: Some(self.admin()),
             console: Some(self.console()),
+            questions: Some(ringfence_console::QUESTIONS),
             second_factor: Some(self.second_factor()),
             egress: Some(self.egress()),
             media: Some(self.media()),
