@@ -15,7 +15,8 @@ use crate::failures;
 use crate::sql::{Row, Transaction, values};
 use crate::{Result, Store};
 
-/// Whether a factor `f` counts; nobody guesses a passkey, so what is counted for one is of before. `$1` is [how many failures](MOST) make one worth nothing, `$2` how many [an application](MOST_TOTP).
+/// Whether a factor `f` counts; nobody guesses a passkey, so what is counted for one is of before. `$1` is [how many failures](MOST)
+/// make one worth nothing, `$2` how many [an application](MOST_TOTP).
 macro_rules! counts {
     () => {
         "f.verified_at IS NOT NULL AND (f.kind = 'passkey' OR NOT EXISTS (SELECT 1 FROM failures x \
